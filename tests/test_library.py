@@ -71,7 +71,7 @@ def test_a_name_without_an_entry_in_its_section_is_undocumented() -> None:
 
         def __init__(self, first: int, second: int, third: int, **options: int): ...
 
-        def run(self, x: int, steps: int) -> None:
+        def run(self, x: int, steps: int) -> int:
             """Run `steps` steps.
 
             Args:
@@ -85,16 +85,17 @@ def test_a_name_without_an_entry_in_its_section_is_undocumented() -> None:
 
     Sample.__module__ = "seqzoo.sample"
     assert undocumented(Sample) == [
-        "Sample(third)", "Sample(size)", "Sample.run(steps)", "Sample.stop", "Sample.length",
+        "Sample(third)", "Sample(size)", "Sample.run(steps)", "Sample.run -> int", "Sample.stop", "Sample.length",
     ]  # fmt: skip
-    assert undocumented(Sample.run) == ["run(steps)"]
+    assert undocumented(Sample.run) == ["run(steps)", "run -> int"]
 
 
 def undocumented(value: Any) -> list[str]:
-    """The parameters, attributes and methods of a class or function of seqzoo that its docstrings do not list."""
+    """The parameters, attributes, methods and results of a class or function of seqzoo that its docstrings lack."""
     name = value.__name__
     if not inspect.isclass(value):
-        return [f"{name}({parameter})" for parameter in parameters(value) if parameter not in entries(value)]
+        return [*(f"{name}({parameter})" for parameter in parameters(value) if parameter not in entries(value)),
+                *(f"{name} -> {result}" for result in undescribed_result(value))]  # fmt: skip
     classes = [cls for cls in value.__mro__ if cls.__module__.startswith("seqzoo")]
     attributes = [name for cls in classes for name in vars(cls).get("__annotations__", {}) if not name.startswith("_")]
     own = any("__init__" in vars(cls) or "__new__" in vars(cls) for cls in classes)
@@ -102,17 +103,27 @@ def undocumented(value: Any) -> list[str]:
     missing = [f"{name}({parameter})" for parameter in names if parameter not in entries(value)]
     methods = {key: member for cls in classes for key, member in vars(cls).items() if not key.startswith("_")}
     for key, member in methods.items():
+        member = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if inspect.isfunction(member) or isinstance(member, property | functools.cached_property):
             if not inspect.getdoc(getattr(value, key)):
                 missing.append(f"{name}.{key}")
             elif inspect.isfunction(member):
                 method = getattr(value, key)
                 missing += [f"{name}.{key}({p})" for p in parameters(method) if p not in entries(method)]
+                missing += [f"{name}.{key} -> {result}" for result in undescribed_result(method)]
     return missing
 
 
+def undescribed_result(function: Any) -> list[str]:
+    """What a function returns, if it has a docstring of its own without a section about that; empty: it has one."""
+    result = inspect.signature(function).return_annotation
+    if result in (None, "None", inspect.Signature.empty) or function.__doc__ is None:
+        return []
+    return [] if re.search("^(Returns|Yields):$", inspect.getdoc(function) or "", re.MULTILINE) else [str(result)]
+
+
 def parameters(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name != "self"]
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
 
 
 def entries(value: Any) -> set[str]:

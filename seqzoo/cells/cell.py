@@ -56,18 +56,24 @@ class Cell(nn.Module):
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
-        """The state before the first step; each tensor has shape (B, ...).
+        """The state before the first step.
 
         Args:
             batch_size: B.
+
+        Returns:
+            Tensors of shape (B, ...).
         """
 
     def reset(self, state: State, begins: Tensor) -> State:
-        """The state with some rows replaced by the initial state, for a loop over single steps in which episodes begin.
+        """Replace some rows of a state by the initial state, for a loop over single steps in which episodes begin.
 
         Args:
             state: from `initial_state` or an earlier call.
             begins: (B,), True for the rows whose next step is the first one of an episode.
+
+        Returns:
+            The new state; the given one is not changed.
 
         Raises:
             ValueError: `begins` has another shape or type.
@@ -102,8 +108,11 @@ class Cell(nn.Module):
         """
 
     def smoothed(self) -> Cell:
-        """A cell whose gradients finite differences can check: this one, or, if it replaces the derivative of a
-        function with jumps, such as a spike, a copy with the function that has this derivative.
+        """A cell whose gradients finite differences can check.
+
+        Returns:
+            This cell or, if it replaces the derivative of a function with jumps, such as a spike, a copy with the
+            function that has this derivative.
         """
         return self
 
@@ -214,11 +223,14 @@ class Cell(nn.Module):
         return segments.join(outputs), segments.leave(after)
 
     def torch_scan(self, x: Tensor, state: State, lengths: Tensor | None) -> tuple[Tensor, State] | None:
-        """`scan` by a kernel of torch or in parallel over time; None if the cell has neither.
+        """`scan` by a kernel of torch or in parallel over time.
 
         Args:
             x, state: as in `scan`.
             lengths: number of real steps of each row, shape (B,); None: all steps are real.
+
+        Returns:
+            What `scan` returns; None if the cell has no such kernel.
         """
         return None
 

@@ -171,18 +171,24 @@ class Batch:
         return self.target_lengths
 
     def first(self, rows: int) -> Batch:
-        """The first rows of the batch.
+        """Select the first rows.
 
         Args:
             rows: maximum number of rows.
+
+        Returns:
+            A batch of at most `rows` rows.
         """
         return self.take(range(min(rows, self.size)))
 
     def take(self, rows: Sequence[int]) -> Batch:
-        """Some rows of the batch.
+        """Select rows.
 
         Args:
             rows: their numbers, perhaps none.
+
+        Returns:
+            A batch of these rows, in this order.
         """
         index: slice | list[int] = slice(rows.start, rows.stop) if isinstance(rows, range) else list(rows)
         batch = replace(self, spelling=None).map(lambda tensor: tensor[index])
@@ -195,26 +201,35 @@ class Batch:
         return batch
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on another device.
+        """Move the batch to another device.
 
         Args:
             device: target of the copy, which does not wait for a GPU.
+
+        Returns:
+            A batch whose tensors are on that device.
         """
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def in_type(self, dtype: torch.dtype) -> Batch:
-        """The batch with its floating point numbers in another type.
+        """Convert floating point numbers to another type.
 
         Args:
             dtype: a floating point type.
+
+        Returns:
+            A batch whose floating point tensors have this type; ids and masks keep theirs.
         """
         return self.map(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with a function applied to every tensor.
+        """Apply a function to every tensor.
 
         Args:
             change: the function.
+
+        Returns:
+            A batch of the results.
         """
         changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
         if self.spelling is not None:
@@ -236,7 +251,11 @@ class Loss(NamedTuple):
     count: Tensor  # type: ignore[assignment]
 
     def on_host(self) -> Loss:
-        """The loss on the CPU, for which a GPU is waited for."""
+        """Copy the loss to the CPU, for which a GPU is waited for.
+
+        Returns:
+            The loss on the CPU.
+        """
         return Loss(self.total.cpu(), self.count.cpu())
 
 

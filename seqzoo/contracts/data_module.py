@@ -89,10 +89,18 @@ class DataModule:
 
     @abstractmethod
     def expected_spec(self) -> DataSpec:
-        """The sizes as far as they are known before any data is read: upper bounds."""
+        """The sizes as far as they are known before any data is read.
+
+        Returns:
+            A specification with upper bounds.
+        """
 
     def survey(self) -> Survey | None:
-        """Measure the training split, for a recipe; None: recipes choose nothing for these data."""
+        """Measure the training split, for a recipe.
+
+        Returns:
+            The measurements; None: recipes choose nothing for these data.
+        """
         return None
 
     @abstractmethod
@@ -105,15 +113,22 @@ class DataModule:
 
     @abstractmethod
     def splits(self) -> dict[str, int]:
-        """The number of examples in "train", "validation" and, if there is one, "test"."""
+        """Count the examples of each split.
+
+        Returns:
+            Their numbers by the names "train", "validation" and, if there is one, "test".
+        """
 
     @abstractmethod
     def num_batches(self, split: str, epoch: int = 0) -> int:
-        """The number of batches of a split in an epoch.
+        """Count the batches of a split in an epoch.
 
         Args:
             split: a name of `splits`.
             epoch: number of the epoch, from 0.
+
+        Returns:
+            Their number.
         """
 
     @abstractmethod
@@ -124,22 +139,31 @@ class DataModule:
             split: a name of `splits`.
             epoch: number of the epoch, from 0.
             start: number of batches to skip at the beginning, without the cost of building them.
+
+        Returns:
+            An iterator over batches on the CPU.
         """
 
     def plain_batches(self, split: str) -> Iterator[Batch]:
-        """The examples of a split without augmentation, for baselines. Where inputs are text, `Batch.tokens` holds the
-        tokens, unknown ones as they were written.
+        """The examples of a split without augmentation, for baselines.
 
         Args:
             split: a name of `splits`.
+
+        Returns:
+            An iterator over batches. Where inputs are text, `Batch.tokens` holds the tokens, unknown ones as they were
+            written.
         """
         return self.batches(split)
 
     def rows(self, split: str) -> Iterator[Row]:
-        """The sizes of the examples of a split whose targets are sequences, in the order of the data.
+        """The sizes of the examples of a split whose targets are sequences.
 
         Args:
             split: a name of `splits`.
+
+        Returns:
+            An iterator over one `Row` per example, in the order of the data.
         """
         for batch in self.plain_batches(split):
             lengths = batch.lengths if batch.target_lengths is None else batch.target_lengths
@@ -148,5 +172,9 @@ class DataModule:
                 yield Row("", steps, row[:length])
 
     def padding_share(self) -> float | None:
-        """The share of padded steps in the training inputs of the first epoch; None: rows are never padded."""
+        """Measure the padding of training batches.
+
+        Returns:
+            The share of padded steps in the inputs of the first epoch; None: rows are never padded.
+        """
         return None

@@ -58,10 +58,13 @@ class Encoder(nn.Module):
         return self(*read)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The number of real vectors of each row, shape (B,).
+        """Count the real vectors of each row.
 
         Args:
             lengths: number of real inputs of each row, shape (B,).
+
+        Returns:
+            Their numbers, shape (B,).
         """
         return lengths if self.stride == 1 else (lengths + self.stride - 1).div(self.stride, rounding_mode="floor")
 
@@ -70,6 +73,9 @@ class Encoder(nn.Module):
 
         Args:
             batch: the inputs.
+
+        Returns:
+            The steps of the batch with the lengths of `output_lengths`.
         """
         steps = batch.steps
         return steps if steps.lengths is None else steps._replace(lengths=self.output_lengths(steps.lengths))
@@ -118,6 +124,9 @@ class Backbone(nn.Module):
 
         Args:
             batch_size: B.
+
+        Returns:
+            The state: tensors of shape (B, ...), as nested as those that `forward` returns.
         """
 
     @abstractmethod
@@ -144,18 +153,24 @@ class Backbone(nn.Module):
         """
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The number of real outputs of each row, shape (B,).
+        """Count the real outputs of each row.
 
         Args:
             lengths: number of real inputs of each row, shape (B,).
+
+        Returns:
+            Their numbers, shape (B,).
         """
         return lengths
 
     def lengths_after(self, steps: Steps) -> Tensor | None:
-        """The number of real outputs of each row, shape (B,); None: all are real.
+        """Count the real outputs of each row.
 
         Args:
             steps: of the inputs.
+
+        Returns:
+            Their numbers, shape (B,); None: all outputs are real.
         """
         return None if steps.lengths is None else self.output_lengths(steps.lengths)
 
@@ -172,11 +187,14 @@ class Backbone(nn.Module):
         """
 
     def last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
-        """The output after the whole row, shape (B, O).
+        """The output after the whole row.
 
         Args:
             outputs: shape (B, T, O).
             lengths: number of real outputs of each row, shape (B,); None: all are real.
+
+        Returns:
+            Outputs, shape (B, O); by default those at the last real step.
         """
         if lengths is None:
             return outputs[:, -1]
@@ -217,7 +235,11 @@ class Metric:
 
     @abstractmethod
     def compute(self) -> float:
-        """The score over all batches so far; NaN before the first one."""
+        """The score over all batches so far.
+
+        Returns:
+            The score; NaN before the first batch, and where it is not defined.
+        """
 
 
 class Task(nn.Module):
@@ -278,19 +300,25 @@ class Task(nn.Module):
 
     @abstractmethod
     def loss(self, scores: Tensor, batch: Batch) -> Loss:
-        """The sum of the losses of a batch and the number of its targets.
+        """The loss of a batch.
 
         Args:
             scores: from `forward`.
             batch: with targets.
+
+        Returns:
+            The sum of the losses of all real targets, and the number of targets.
         """
 
     def further_losses(self, scores: Tensor, batch: Batch) -> dict[str, Loss]:
-        """Losses whose means are reported beside that of `loss` outside training, by name.
+        """Losses whose means are reported beside that of `loss` outside training.
 
         Args:
             scores: from `forward`.
             batch: with targets.
+
+        Returns:
+            The losses by the names of their means; by default there are none.
         """
         return {}
 
@@ -311,6 +339,9 @@ class Task(nn.Module):
             rows: number of rows, all without padding.
             steps: length of inputs and targets.
             numbers: True: inputs are features, not ids.
+
+        Returns:
+            The batch, on the default device.
         """
         spec, length = self.spec, steps
         if spec.picture is not None:
@@ -330,7 +361,11 @@ class Task(nn.Module):
 
     @abstractmethod
     def metrics(self) -> list[Metric]:
-        """New, empty metrics; the first one selects the best checkpoint."""
+        """The metrics of an evaluation.
+
+        Returns:
+            New, empty metrics; the first one selects the best checkpoint.
+        """
 
     def check_start(self, model: Network, data: DataModule) -> None:
         """Check the data before training; not called when a finished run is loaded.
@@ -368,11 +403,14 @@ class Task(nn.Module):
         """
 
     def tokens_read(self, batch: Batch) -> list[list[str]]:
-        """The input tokens of each row: `batch.tokens` if given, else from the vocabulary. `spec.inputs.join` joins
-        them to a text.
+        """The input tokens of each row.
 
         Args:
             batch: a batch of token ids.
+
+        Returns:
+            A list of tokens for each row: `batch.tokens` if given, else from the vocabulary. `spec.inputs.join` joins
+            them to a text.
         """
         if batch.tokens is not None:
             return batch.tokens
@@ -380,41 +418,57 @@ class Task(nn.Module):
         return [[(self.spec.input_codec.tokens([token]) or [""])[0] for token in ids[:length]] for ids, length in rows]
 
     def labels_read(self, batch: Batch) -> list[list[str]]:
-        """`tokens_read` as labels: subword markers are removed.
+        """The input tokens of each row as labels.
 
         Args:
             batch: a batch of token ids.
+
+        Returns:
+            `tokens_read` without subword markers.
         """
         return [[self.spec.input_codec.join([token]) for token in row] for row in self.tokens_read(batch)]
 
     def classes(self) -> list[str]:
-        """The classes of answers, or of their steps; empty if answers are not classes."""
+        """The classes of answers, or of their steps.
+
+        Returns:
+            Their names by id; empty if answers are not classes.
+        """
         return []
 
     @abstractmethod
     def references(self, batch: Batch) -> list:
-        """The correct answers, in the form of `Prediction.answer`.
+        """The correct answers to a batch.
 
         Args:
             batch: with targets.
+
+        Returns:
+            One reference per row, in the form of `Prediction.answer`.
         """
 
     def samples(self, batch: Batch, count: int) -> Batch:
-        """The rows whose predictions are shown in the log.
+        """Choose the rows whose predictions are shown in the log.
 
         Args:
             batch: a validation batch.
             count: maximum number of rows.
+
+        Returns:
+            A batch of at most `count` rows; by default the first ones.
         """
         return batch.first(count)
 
     @abstractmethod
     def show(self, batch: Batch, predictions: list[Prediction]) -> list[str]:
-        """One readable line per row: input, prediction, reference.
+        """Describe rows and their predictions in the log.
 
         Args:
             batch: with or without targets.
             predictions: one per row.
+
+        Returns:
+            One line per row: input, prediction and, with targets, reference.
         """
 
 

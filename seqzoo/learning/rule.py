@@ -75,7 +75,7 @@ class LearningRule:
     supports: Collection[str] = tuple(MEANINGS)
 
     def misfits(self, model: Model) -> list[str]:
-        """Reasons why the rule cannot train a model, which `seqzoo check` reports; empty: it can.
+        """Say why the rule cannot train a model, which `seqzoo check` reports.
 
         Each one is the end of a sentence that begins with the name of the rule. In it {cell}, {backbone}, {encoder} and
         {task} stand for the names of these parts, and {fitting_tasks} for those of the tasks that have the capability
@@ -83,6 +83,9 @@ class LearningRule:
 
         Args:
             model: the model, perhaps on the meta device.
+
+        Returns:
+            Reasons; empty: it can.
         """
         return []
 
@@ -99,11 +102,14 @@ class LearningRule:
             raise TrainingError(mistake)
 
     def bytes_needed(self, model: Model, rows: int) -> int:
-        """The number of bytes that the rule needs, besides those of backpropagation. It is checked before a training.
+        """Estimate the memory of the rule, which is checked before a training.
 
         Args:
             model: the model, with values.
             rows: number of rows of a batch.
+
+        Returns:
+            The number of bytes that it needs besides those of backpropagation.
         """
         return 0
 
@@ -123,7 +129,11 @@ class LearningRule:
         """
 
     def content(self) -> dict[str, Any]:
-        """The rule's part of a checkpoint, tensors and plain data; empty for a rule without memory."""
+        """The rule's part of a checkpoint.
+
+        Returns:
+            Tensors and plain data by name; empty for a rule without memory.
+        """
         return {}
 
     def restore(self, content: dict[str, Any]) -> None:

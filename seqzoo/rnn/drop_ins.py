@@ -66,7 +66,10 @@ class _DropIn(RNN):
         return _with_weights(self._template, iter(self.all_weights), self.training)
 
     def to_torch(self) -> nn.RNNBase:
-        """The module of `torch.nn` with a copy of these weights. Weights that are tied here are tied there.
+        """Convert to the module of `torch.nn`.
+
+        Returns:
+            A module with a copy of these weights. Weights that are tied here are tied there.
 
         Raises:
             ValueError: a weight is computed from others, as by weight norm or pruning.

@@ -132,7 +132,10 @@ class Stream:
 
     @torch.no_grad()
     def end(self) -> Streamed:
-        """The answers that have waited for the end of the input. Nothing can be read afterwards.
+        """End the input. Nothing can be read afterwards.
+
+        Returns:
+            The answers that have waited for the end of the input.
 
         Raises:
             DataError: a recording is empty.

@@ -179,6 +179,9 @@ class Loaded:
             texts: series, as texts or as `Series`.
             batch_size, first_line: as in `predict`.
 
+        Returns:
+            One forecast per series.
+
         Raises:
             ConfigError: the task continues no series.
             DataError: a text is not a series that the model reads.
@@ -273,6 +276,9 @@ class Loaded:
         Args:
             text: the text.
 
+        Returns:
+            The activations by layer, with the tokens that were read.
+
         Raises:
             DataError: the text has no tokens.
         """
@@ -363,6 +369,9 @@ class Loaded:
 
     def stream(self) -> Stream:
         """Begin to read an input that grows, and is answered while it does.
+
+        Returns:
+            The stream: `push` reads a piece, and `end` finishes the input.
 
         Raises:
             ConfigError: the model answers whole inputs only; the message says what to train instead.
@@ -461,6 +470,9 @@ class Loaded:
         Args:
             texts: texts, or lists of tokens.
             lines: their line numbers in messages.
+
+        Returns:
+            The batch, on the device of the model.
 
         Raises:
             DataError: a text has no tokens.
