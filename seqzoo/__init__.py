@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from seqzoo.configuration.pretrained import list_pretrained
     from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, State
     from seqzoo.contracts.data_module import DataModule
-    from seqzoo.contracts.parts import Backbone, Encoder, Metric, Task
+    from seqzoo.contracts.metric import Metric
+    from seqzoo.contracts.parts import Backbone, Encoder, Task
     from seqzoo.contracts.spec import DataSpec
     from seqzoo.contracts.steps import Steps
     from seqzoo.learning.rule import LearningRule
@@ -92,7 +93,8 @@ _HOMES = {
     "Cell": "seqzoo.cells.cell",
     **dict.fromkeys(("Batch", "Features", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
     "DataModule": "seqzoo.contracts.data_module",
-    **dict.fromkeys(("Backbone", "Encoder", "Metric", "Task"), "seqzoo.contracts.parts"),
+    **dict.fromkeys(("Backbone", "Encoder", "Task"), "seqzoo.contracts.parts"),
+    "Metric": "seqzoo.contracts.metric",
     "DataSpec": "seqzoo.contracts.spec",
     "Steps": "seqzoo.contracts.steps",
     "LearningRule": "seqzoo.learning.rule",

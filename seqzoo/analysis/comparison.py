@@ -344,7 +344,7 @@ def _as_written(value: Any) -> str:
     return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
-def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed", "fold")) -> dict[str, Any]:
+def options(run: RunRecord, left_out: tuple[str, ...] = ("class", "seed", "fold")) -> Options:
     """The options of a run as one dictionary with dotted keys, without those of some names."""
     flat: dict[str, Any] = {}
 

@@ -34,6 +34,7 @@ from seqzoo.contracts.batch import Loss
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.meta_device import on_meta_device
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.options import (
     Options,
     UnmetCondition,
@@ -49,7 +50,7 @@ from seqzoo.contracts.options import (
     value_at,
 )
 from seqzoo.contracts.own_parts import during, failure_of_own_part, is_own_class
-from seqzoo.contracts.parts import BackboneFactory, Metric, Task
+from seqzoo.contracts.parts import BackboneFactory, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import unsupported
 from seqzoo.learning.rule import LearningRule

@@ -27,6 +27,7 @@ from seqzoo.contracts.batch import State
 from seqzoo.contracts.class_index import modules
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError, PartError, closest
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.options import (
     Options,
     check_options,
@@ -40,7 +41,7 @@ from seqzoo.contracts.options import (
     type_hints,
 )
 from seqzoo.contracts.own_parts import during, failure_of_own_part
-from seqzoo.contracts.parts import Backbone, BackboneFactory, Encoder, Metric, Task
+from seqzoo.contracts.parts import Backbone, BackboneFactory, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.kernels.engines import Execution
 from seqzoo.learning.rule import LearningRule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Literal
 
 from seqzoo.configuration import composing
 from seqzoo.configuration.budget import Budget
@@ -79,7 +79,7 @@ class Experiment(Parts):
     same_width: Sequence[str] = ()
     data_files: Sequence[Options] = ()
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_plain(self) -> Options:
         """Plain mappings, lists and values, as stored in `config.yaml`; the inverse of `parse`."""
         groups = {"training": vars(self.training), "budget": vars(self.budget)}
         return thawed({**vars(self), **groups})

@@ -10,7 +10,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Literal, NamedTuple, TypeGuard, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard, Union, get_args, get_origin, get_type_hints
 
 from seqzoo.contracts.errors import closest
 
@@ -19,6 +19,10 @@ Options = Mapping[str, Any]
 
 Values = Mapping[str, Any]
 """Values of options by their paths, such as `backbone.hidden_size`, and names by their groups, such as `backbone`."""
+
+
+TypeHint: TypeAlias = Any
+"""The annotation of a parameter: a class, or a form of `typing` such as `int | None`, which have no type in common."""
 
 
 class FrozenOptions(Mapping[str, Any]):
@@ -70,11 +74,11 @@ def parameters(constructor: type) -> dict[str, inspect.Parameter]:
 
 
 @functools.cache
-def type_hints(constructor: type) -> dict[str, Any]:
+def type_hints(constructor: type) -> Mapping[str, TypeHint]:
     """The type hints of `parameters`, each resolved in the module that defines it."""
     if is_dataclass(constructor):
         return get_type_hints(constructor)
-    hints: dict[str, Any] = {}
+    hints: dict[str, TypeHint] = {}
     for init in _constructors(constructor):
         hints = get_type_hints(init) | hints
     return hints
@@ -348,7 +352,7 @@ def value_at(config: Options, path: str) -> Any:
     return node
 
 
-def with_values(config: Options, values: Values) -> dict[str, Any]:
+def with_values(config: Options, values: Values) -> Options:
     """A plain copy of a configuration with other values of some options, by path, such as backbone.hidden_size."""
     changed = thawed(config)
     for path, value in values.items():

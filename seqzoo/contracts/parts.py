@@ -1,4 +1,4 @@
-"""Base classes of the parts of a model: encoder, backbone, task; and of its metrics."""
+"""Base classes of the parts of a model: encoder, backbone, task."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, Spelling, State
 from seqzoo.contracts.data_module import DataModule
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.steps import Steps
 
@@ -204,42 +205,6 @@ class Backbone(nn.Module):
 
 BackboneFactory = Callable[[int], Backbone]
 """input_size -> Backbone"""
-
-
-class Metric:
-    """A running sum that becomes one number; `Metric()` is an empty one.
-
-    Attributes:
-        name: name of the score; the option `task.metrics` lists metrics of seqzoo by this name.
-        higher_is_better: whether the best checkpoint is the one with the highest score.
-        from_predictions: True: it is computed from answers, which requires decoding.
-        scores_alone: True: it is defined for a single answer.
-        loss_unit: the `Task.loss_unit` of the losses that it is computed from; None: any.
-    """
-
-    name: str
-    higher_is_better: bool
-    from_predictions: bool
-    scores_alone: bool
-    loss_unit: str | None = None
-
-    @abstractmethod
-    def update(self, loss: Loss, answers: list, references: list) -> None:
-        """Add one batch.
-
-        Args:
-            loss: of the batch.
-            answers: values of `Prediction.answer`, one per row; empty without decoding.
-            references: correct answers, one per row; empty without decoding.
-        """
-
-    @abstractmethod
-    def compute(self) -> float:
-        """The score over all batches so far.
-
-        Returns:
-            The score; NaN before the first batch, and where it is not defined.
-        """
 
 
 class Task(nn.Module):

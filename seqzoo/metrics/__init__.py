@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from seqzoo.contracts.class_index import class_of, modules
 from seqzoo.contracts.errors import ConfigError, closest
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.own_parts import construct
-from seqzoo.contracts.parts import Metric
 from seqzoo.metrics.answers import PredictionMetric, all_of, is_right
 from seqzoo.metrics.confusion import BinaryConfusion, Confusion, SpanConfusion, confusion_of
 from seqzoo.metrics.translation import CorpusScore

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from seqzoo.contracts.batch import Loss
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.metric import Metric
 
 
 class PredictionMetric(Metric):

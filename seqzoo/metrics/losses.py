@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from seqzoo.contracts.batch import Loss
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.metric import Metric
 
 
 class MeanLoss(Metric):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqzoo.contracts.batch import Loss, Prediction
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.tree_notation import labels_in
 from seqzoo.metrics.confusion import Confusion
 

@@ -16,9 +16,10 @@ from seqzoo.contracts.batch import Alignment, Batch, Explanation, Loss, Predicti
 from seqzoo.contracts.capabilities import Streamed, TokenScore
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import PartError
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.options import fits
 from seqzoo.contracts.own_parts import described, during, failure_of_own_part, is_own_class, place_of, wrong_result
-from seqzoo.contracts.parts import Backbone, Encoder, Metric, Task
+from seqzoo.contracts.parts import Backbone, Encoder, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.survey import Survey
 from seqzoo.contracts.transforms import jit_traced

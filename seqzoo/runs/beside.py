@@ -7,13 +7,12 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from seqzoo import baselines
 from seqzoo.baselines import Baseline
-from seqzoo.baselines.fitting import fit_baselines
+from seqzoo.baselines.fitting import BaselineScores, fit_baselines
 from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.recipe import AUTO, NONE, tailored
 from seqzoo.contracts import disk
@@ -41,8 +40,8 @@ LARGEST = 100_000
 FEW_EXAMPLES = 1_000
 
 
-def beside(experiment: Experiment, data: DataModule, task: Task, seconds: float) -> tuple[dict[str, Any] | None, str]:
-    """The best baseline for the data of a run, as plain data, and a remark, which may be empty.
+def beside(experiment: Experiment, data: DataModule, task: Task, seconds: float) -> tuple[BaselineScores | None, str]:
+    """The best baseline for the data of a run, and a remark, which may be empty.
 
     Nothing that goes wrong here ends the run, which has been trained and scored.
 
@@ -81,7 +80,7 @@ def expected_seconds(data: DataModule, classes: Sequence[type[Baseline]]) -> flo
     return sum(size / baseline.speed for baseline in classes)
 
 
-def _shared(experiment: Experiment, available: Baselines) -> dict[str, Any]:
+def _shared(experiment: Experiment, available: Baselines) -> BaselineScores:
     """The best baseline, fitted once for all runs on the same files by the same options."""
     if not available.data.files or not all(
         _is_own(type(part)) for part in (available.data, available.task, *available.task.metrics())
@@ -92,13 +91,13 @@ def _shared(experiment: Experiment, available: Baselines) -> dict[str, Any]:
         stored = _read(path)
         if stored is None:
             stored = _fitted(available)
-            write_text(path, to_json(stored) + "\n")
+            write_text(path, to_json(stored.to_plain()) + "\n")
     return stored
 
 
-def _fitted(available: Baselines) -> dict[str, Any]:
+def _fitted(available: Baselines) -> BaselineScores:
     scores = fit_baselines(available.data, available.task, available.ready)
-    return ranked(available, [*scores])[-1].to_plain()
+    return ranked(available, [*scores])[-1]
 
 
 def _is_own(part: type) -> bool:
@@ -127,12 +126,12 @@ def _key(experiment: Experiment, available: Baselines) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> BaselineScores | None:
     """A stored result; None if there is none, or it is damaged."""
     with suppress(OSError, ValueError):
         stored = json.loads(disk.read_bytes(path, LARGEST))
         if is_baseline(stored):
-            return stored
+            return BaselineScores(**{field.name: stored[field.name] for field in fields(BaselineScores)})
     return None
 
 

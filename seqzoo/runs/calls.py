@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from seqzoo.runs.launch import FinishedRun, resume_one, take_resume, train_one
 from seqzoo.runs.lifecycle import evaluate_run
 from seqzoo.training.device import select_device
 from seqzoo.training.interrupt import Stopped
+from seqzoo.training.record.files import Metrics
 
 
 def train(*overrides: str) -> FinishedRun:
@@ -60,7 +60,7 @@ def evaluate(
     split: str | None = None,
     device: str | torch.device = "auto",
     allow_modules: Iterable[str] = (),
-) -> dict[str, Any]:
+) -> Metrics:
     """Score the best weights of a run on one split of its data, as `seqzoo evaluate` does.
 
     Args:

@@ -62,7 +62,7 @@ def finish(run: Run, experiment: Experiment, data: DataModule, session: Session,
     run.write_json(METRICS, metrics)  # whatever happens to the baseline, the run is finished
     best_baseline, remark = beside(experiment, data, task, position.seconds)
     if best_baseline is not None:
-        metrics["baseline"] = best_baseline
+        metrics["baseline"] = best_baseline.to_plain()
         run.write_json(METRICS, metrics)
     _log_scores(run, data, session, scores, reports)
     batches = data.num_batches("train", position.epoch)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -52,7 +51,7 @@ from seqzoo.training.evaluation import evaluate, fit_beforehand
 from seqzoo.training.interrupt import Stopped
 from seqzoo.training.loop import fit
 from seqzoo.training.processes import current, misfits
-from seqzoo.training.record.checkpoint import check_weights, continuing, fill, load_training, load_weights
+from seqzoo.training.record.checkpoint import Checkpoint, check_weights, continuing, fill, load_training, load_weights
 from seqzoo.training.record.files import BEST, LAST, METRICS, SPEC, Metrics, read_config, read_json
 from seqzoo.training.record.run import Run, format_table
 from seqzoo.training.record.silent_run import SilentRun
@@ -216,7 +215,7 @@ def _train(
     experiment: Experiment,
     data: DataModule,
     run: Run,
-    checkpoint: dict[str, Any] | None,
+    checkpoint: Checkpoint | None,
     cost: Cost,
     choices: Sequence[Choice] = (),
 ) -> Metrics:
@@ -289,7 +288,7 @@ def _train_to_the_end(
         run.end_tracking(ending)
 
 
-def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: dict[str, Any] | None) -> int:
+def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: Checkpoint | None) -> int:
     """Set the number of threads. A resumed run keeps its number, because it affects the rounding of sums."""
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"] if current().count == 1 else min(checkpoint["threads"], available_cores())

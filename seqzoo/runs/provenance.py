@@ -109,7 +109,7 @@ def group_name(experiment: Experiment) -> str:
         learned["budget"] = budget
     if budget.keys() & {"parameters", "flops"}:
         # vocabularies may differ between seeds, and so may the width that meets a budget
-        learned = _without_width(learned, learned["backbone"].get("hidden_size"))
+        learned = {**_without_width(learned, learned["backbone"].get("hidden_size"))}
     if folds and experiment.recipe == AUTO:
         # the recipe chooses by the training examples of the fold
         learned = {"given": sorted(text for text in experiment.overrides if _is_learned(text))}
@@ -143,7 +143,7 @@ def _without_housekeeping(options: Options) -> Options:
     return {name: value for name, value in options.items() if name not in HOUSEKEEPING}
 
 
-def _without_width(node: Options, width: Any) -> dict[str, Any]:
+def _without_width(node: Options, width: int | None) -> Options:
     return {
         key: _without_width(value, width) if isinstance(value, dict) else value
         for key, value in node.items()

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from seqzoo.contracts.batch import Alignment, Batch, Explanation, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Others
 from seqzoo.contracts.errors import ConfigError
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import BinaryConfusion, Confusion, MetricName, confusion_of, create_metrics
 from seqzoo.network.heads.class_loss import ClassLoss, ClassLossName, OutputsName

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from seqzoo.contracts.batch import BLANK, PAD, UNKNOWN, Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import cross_entropy
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout

@@ -15,7 +15,8 @@ from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Outlook, Streamed
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Network
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.state import reorder
 from seqzoo.metrics import MetricName

@@ -13,7 +13,8 @@ from seqzoo.contracts.batch import BEFORE, PAD, UNKNOWN, Batch, Features, Loss, 
 from seqzoo.contracts.capabilities import Others, ScoresTexts, Streamed, TokenScore
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import ignore_padding, mask
-from seqzoo.contracts.parts import Metric, Network
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads import AdaptiveSoftmax, Head, MixtureOfSoftmaxes, Softmax

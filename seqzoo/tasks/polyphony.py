@@ -10,8 +10,9 @@ from torch import Tensor
 
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.masking import mask, zero_padding
+from seqzoo.contracts.metric import Metric
 from seqzoo.contracts.note_notation import chords_of
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.frame_head import FrameHead

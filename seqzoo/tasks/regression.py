@@ -13,7 +13,8 @@ from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import Streamed
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import Channels, DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.locked_dropout import create_dropout

@@ -13,7 +13,8 @@ from seqzoo.contracts.capabilities import Streamed
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import IGNORED, mask
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.span_notation import OUTSIDE, may_follow, parse
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import Confusion, MetricName, confusion_of, create_metrics

@@ -22,7 +22,8 @@ from seqzoo.contracts.capabilities import Others, Streamed, TokenScore
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError, DataError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.data.sources.reading import read_lines
 from seqzoo.metrics import MetricName, create_metrics

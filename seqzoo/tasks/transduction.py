@@ -15,7 +15,8 @@ from seqzoo.contracts.capabilities import Others, TokenScore
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.masking import mask
-from seqzoo.contracts.parts import Metric, Network
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.metrics import MetricName, create_metrics
 from seqzoo.network.heads.attention import Memory

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from seqzoo.contracts.batch import Batch, Features, Loss, Prediction
 from seqzoo.contracts.capabilities import ScoredTree
 from seqzoo.contracts.masking import IGNORED, cross_entropy
-from seqzoo.contracts.parts import Metric, Network, Task
+from seqzoo.contracts.metric import Metric
+from seqzoo.contracts.parts import Network, Task
 from seqzoo.contracts.spec import DataSpec
 from seqzoo.contracts.tree_notation import Tree, tree_text
 from seqzoo.metrics import MetricName, create_metrics

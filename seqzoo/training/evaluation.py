@@ -20,7 +20,7 @@ from seqzoo.contracts.capabilities import (
     ScoredTree,
 )
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.parts import Metric
+from seqzoo.contracts.metric import Metric
 from seqzoo.network import results
 from seqzoo.network.model import Model
 from seqzoo.network.restoring import evaluating

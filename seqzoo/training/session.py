@@ -25,7 +25,7 @@ from seqzoo.training.device import autocast
 from seqzoo.training.fine_tuning import Unfreezing, freeze_for_good
 from seqzoo.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from seqzoo.training.processes import ALONE, Processes
-from seqzoo.training.record.checkpoint import check_form, mapping, unstorable
+from seqzoo.training.record.checkpoint import Checkpoint, check_form, mapping, unstorable
 from seqzoo.training.recurrent_weights import RecurrentWeights
 from seqzoo.training.settings import Training, out_of_range
 
@@ -239,7 +239,7 @@ class Session:
             f"not finite: {', '.join(not_finite[:3]) or 'the loss alone'}: {advice}; the last checkpoint is from before"
         )
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Checkpoint:
         """The content of a checkpoint, tensors and plain data, from which a training on a CPU resumes bit for bit."""
         kind, keys, place, has_gauss, gauss = cast(Any, numpy.random.get_state())
         return {
@@ -262,7 +262,7 @@ class Session:
             },
         }
 
-    def restore(self, content: dict[str, Any]) -> None:
+    def restore(self, content: Checkpoint) -> None:
         """Restore everything but the weights of the model, which `fill` has restored.
 
         Args:
@@ -331,7 +331,7 @@ def _checked_content(rule: LearningRule) -> dict[str, Any]:
     return content
 
 
-def check_progress(content: dict[str, Any]) -> None:
+def check_progress(content: Checkpoint) -> None:
     """Check the position in a checkpoint. Raises ValueError or LookupError if it is missing or invalid."""
     plain = mapping(content, "position")
     mistakes = list(check_options("position", Position, plain).values())

@@ -41,7 +41,7 @@ def test_the_path_of_a_batch_is_the_documented_one(tmp_path: Path, monkeypatch: 
     main(["train", "task=tagging", *small, f"hydra.run.dir={tmp_path / 'run'}"])
 
     [sentence] = re.findall(
-        r"From the command line to a kernel, a batch passes through twelve files: (.*?)\. The loss",
+        r"a batch passes through twelve files from the command line to a kernel: (.*?)\. The loss",
         ARCHITECTURE.read_text(),
         re.DOTALL,
     )

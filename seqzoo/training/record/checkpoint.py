@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import safetensors
 import torch
@@ -27,11 +27,14 @@ from seqzoo.training.record.files import CHECKPOINTS, CONFIG, LARGEST_CHECKPOINT
 from seqzoo.training.record.older import renamed
 
 FORMAT = "seqzoo-checkpoint-1"
+Checkpoint: TypeAlias = dict[str, Any]
+"""The content of last.pt by parts, such as "model" and "optimizer": tensors and plain data. `Session` checks and
+restores them."""
 DEEPEST = 32
 """Maximum number of lists and mappings inside each other in what a learning rule saves."""
 
 
-def save_training(path: Path, content: dict[str, Any]) -> None:
+def save_training(path: Path, content: Checkpoint) -> None:
     """Save the state of a training: tensors, numbers, texts, and lists, tuples and mappings of them."""
     write_atomically(path, lambda file: torch.save({"format": FORMAT, **content}, file))
 
@@ -62,7 +65,7 @@ def unstorable(value: Any, name: str, depth: int = 0) -> str:
     return ""
 
 
-def load_training(path: Path) -> dict[str, Any]:
+def load_training(path: Path) -> Checkpoint:
     """Load what `save_training` wrote, on the CPU.
 
     Raises:
@@ -121,7 +124,7 @@ def continuing(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path} does not hold what a training continues from: {reason}") from error
 
 
-def mapping(content: dict[str, Any], name: str) -> dict[Any, Any]:
+def mapping(content: Checkpoint, name: str) -> dict[Any, Any]:
     """A part of a checkpoint that must be a mapping.
 
     Raises:

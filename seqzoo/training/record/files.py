@@ -56,7 +56,7 @@ MOST_EVENTS = 20_000
 
 Metrics: TypeAlias = dict[str, Any]
 """The content of metrics.json: scores by the names of splits and metrics, costs, times, versions and the baseline.
-Scores that are not finite are None."""
+Scores that are not finite are None. Of an evaluation: the scores of one split, and a report."""
 
 
 def read_config(folder: Path) -> Options:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, TypeVar
 
+from seqzoo.contracts.options import Options
+
 T = TypeVar("T")
 
 # before the options of task=transduction were grouped, `decoder` was the backbone alone
@@ -28,14 +30,14 @@ BPTT = {"class": "BackpropagationThroughTime", "carry_state": True}
 """The learning rule of runs that were trained before rules were options, and the default one."""
 
 
-def with_learning_rule(config: dict[str, Any]) -> dict[str, Any]:
+def with_learning_rule(config: Options) -> Options:
     """The configuration of a run with its learning rule."""
     if "learning" in config:
         return config
     return {**config, "learning": dict(BPTT), "choices": {**config["choices"], "learning": "bptt"}}
 
 
-def grouped(config: dict[str, Any]) -> dict[str, Any]:
+def grouped(config: Options) -> Options:
     """The configuration of a run with the options of its task in groups, and with the current names of metrics."""
     config = _with_target_word_dropout(config)
     task = config["task"]
@@ -56,7 +58,7 @@ def grouped(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "task": {**rest, **groups}, "overrides": [_moved(text) for text in config["overrides"]]}
 
 
-def _with_target_word_dropout(config: dict[str, Any]) -> dict[str, Any]:
+def _with_target_word_dropout(config: Options) -> Options:
     """The configuration of a run with `task.target_word_dropout`, which had the name of an option of the data."""
     task = config["task"]
     if task.get("class") != "Transduction" or "word_dropout" not in task:
@@ -67,11 +69,11 @@ def _with_target_word_dropout(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "task": task, "overrides": overrides}
 
 
-def _has_likelihood(task: dict[str, Any]) -> bool:
+def _has_likelihood(task: Options) -> bool:
     return task.get("class") != "Regression" and task.get("labels") != "numbers"
 
 
-def named_losses(metrics: dict[str, Any], task: dict[str, Any]) -> dict[str, Any]:
+def named_losses(metrics: dict[str, Any], task: Options) -> dict[str, Any]:
     """The scores of a run by their current names: only negative log-likelihoods are called loss_nats."""
     if _has_likelihood(task):
         return metrics
@@ -83,7 +85,7 @@ def named_losses(metrics: dict[str, Any], task: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _with_search(config: dict[str, Any]) -> dict[str, Any]:
+def _with_search(config: Options) -> Options:
     """The configuration of a language model with the options of its decoding below `search`."""
     task = config["task"]
     search = {new: task[old] for old, new in WRITING.items() if old in task}

@@ -164,7 +164,7 @@ class Run:
         time = datetime.datetime.now().isoformat(" ", "milliseconds")
         append(self.folder / LOG, "".join(f"{time} {line}\n" for line in text.split("\n")))
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a file of the run. Numbers that are not finite, such as an undefined score, become null."""
         write_text(self.folder / name, to_json(content, indent=2) + "\n")
 

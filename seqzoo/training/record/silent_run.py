@@ -51,7 +51,7 @@ class SilentRun(Run):
     def log_error(self, error: Exception) -> None:
         pass
 
-    def write_json(self, name: str, content: dict[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         pass
 
     def save(self, session: Session) -> None:
