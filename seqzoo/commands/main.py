@@ -24,6 +24,7 @@ from seqzoo.commands.gradients import gradients
 from seqzoo.commands.info import info
 from seqzoo.commands.ladder import ladder
 from seqzoo.commands.languages import languages
+from seqzoo.commands.learn import learn
 from seqzoo.commands.list_names import list_names
 from seqzoo.commands.predict import predict
 from seqzoo.commands.push import push
@@ -38,6 +39,7 @@ USAGE = """seqzoo: recurrent networks for sequence tasks
 
   seqzoo train [OPTION=VALUE ...]         train and score a model; -m runs a sweep: seqzoo train -m cell=lstm,gru
   seqzoo train resume=RUN_DIR             continue a run from its last checkpoint
+  seqzoo learn RUN_DIR [FILE] [--follow]  a language model learns from text while it arrives, also standard input
   seqzoo check [OPTION=VALUE ...]         report every mistake at once, shapes, parameters and memory; reads no data
   seqzoo baseline [OPTION=VALUE ...]      scores of simple baselines: n-grams, CRF, nearest example, ...
   seqzoo evaluate RUN_DIR [split=test]    score the best weights of a run
@@ -76,6 +78,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "diff": diff,
     "ladder": ladder,
     "languages": languages,
+    "learn": learn,
     "gradients": gradients,
     "search": search,
     "list": list_names,

@@ -361,7 +361,7 @@ def evaluate_run(
         names = " and ".join(files.values())
         size = counted(data.splits()[split], "example")
         print(f"seqzoo: scores of {names} as {split} split: {size}", file=sys.stderr)
-    model = _best_model(experiment, data, folder)
+    model = best_model(experiment, data, folder)
     if adapts.name and not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
@@ -389,7 +389,7 @@ def _split_to_score(data: DataModule, split: str | None) -> str:
     return split or "test"
 
 
-def _best_model(experiment: Experiment, data: DataModule, folder: Path) -> Model:
+def best_model(experiment: Experiment, data: DataModule, folder: Path) -> Model:
     """The model of a run with its best weights, whose shapes are checked before memory is allocated."""
     with on_meta_device():
         check_weights(folder / BEST, build_model(experiment, data.spec).to(data.float_type))
