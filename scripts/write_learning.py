@@ -2,12 +2,14 @@
 
 python scripts/write_learning.py            # computes all gradients, some minutes
 python scripts/write_learning.py --speed    # only measures results/learning_speed.csv, and writes the page again
+python scripts/write_learning.py --page     # only writes the page again
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import statistics
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -33,6 +35,7 @@ from seqzoo.runs.provenance import hardware
 from seqzoo.tasks.regression import Regression
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CURVES, MEMORY = REPOSITORY / "results" / "loss_curves.csv", REPOSITORY / "results" / "learning_memory.csv"
 PAGE, SPEED = REPOSITORY / "docs" / "LEARNING.md", REPOSITORY / "results" / "learning_speed.csv"
 FEATURES, UNITS, STEPS, ROWS = 4, 8, 30, 8
 SPEED_COLUMNS = ("cell", "rule", "hidden_size", "steps", "milliseconds", "kept", "device", "threads")
@@ -74,6 +77,26 @@ gradient of `rtrl` reaches back to the first step of all windows. With an update
 {SPEED_STEPS} times as long. `rtrl` goes back through each window once for every state variable that depends on others,
 or, in diagonal cells, once or twice; windows of a few steps, or batches of many rows, are taken step by step, as by
 `snap1`. The rules of a cell were measured in turn, on a machine that other programs used, too. {{devices}}
+
+"""
+LOSSES = """
+## Quadratic loss and cross-entropy
+
+![bits per character during training](losses.svg)
+
+The derivative of half the squared error of a sigmoid has the factor s(1 - s), which is nearly 0 for outputs that are
+almost 0 or 1, also where they are wrong. In the derivative of the cross-entropy it drops out, and the error s - y
+remains (`notebooks/10_losses.ipynb` derives both). An LSTM of 64 units reads characters of Shakespeare; the band is the
+range over seeds, and the commands are in `results/loss_curves.csv`, which `python scripts/draw_losses.py RUN_DIR ...`
+writes with the picture.
+
+"""
+STREAM = """
+## One long stream
+
+The largest resident memory of a training on a stream of characters, Python and torch included, as
+`python scripts/measure_stream.py` measures it. `rtrl` updates the weights after every 100 characters, and its gradient
+reaches back to the first one. The gradient of `bptt` reaches as far in one update over the whole stream.
 
 """
 
@@ -183,18 +206,45 @@ def times() -> str:
     return lines[0] + "\n".join(lines[1:]) + "\n"
 
 
+def losses() -> str:
+    rows = read_table(CURVES)
+    if not rows:
+        return ""
+    last = max(int(row["update"]) for row in rows)
+    lines = [f"| loss | seeds | bits per character after {last:,} updates |", "|---|---|---|"]
+    for loss in sorted({row["loss"] for row in rows}):
+        values = [float(row["bits_per_character"]) for row in rows if (row["loss"], row["update"]) == (loss, str(last))]
+        mean, spread = statistics.fmean(values), statistics.stdev(values)
+        lines.append(f"| `{loss}` | {len(values)} | {mean:.3f} ± {spread:.2g} |")
+    return LOSSES + "\n".join(lines) + "\n"
+
+
+def memory() -> str:
+    rows = read_table(MEMORY)
+    if not rows:
+        return ""
+    lines = ["| characters | rule | updates | MB | CPU seconds |", "|---|---|---|---|---|"]
+    for row in rows:
+        steps, updates = int(row["steps"]), int(row["updates"])
+        lines.append(f"| {steps:,} | `{row['rule']}` | {updates:,} | {row['megabytes']} | {row['seconds']} |")
+    return STREAM + "\n".join(lines) + f"\n\n    {rows[-2]['command']}\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--speed", action="store_true", help="measure times, and keep the table of gradients")
-    if parser.parse_args().speed:
+    parser.add_argument("--page", action="store_true", help="measure nothing, and keep the table of gradients")
+    chosen = parser.parse_args()
+    if chosen.speed:
         measure_speeds()
+    if chosen.speed or chosen.page:
         table = re.search(
             r"^\| cell \| states.*?\n(?=\n|\Z)", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
         )
         compared = table[0] if table else ""
     else:
         compared = agreement()
-    PAGE.write_text(HEADER + rules_table() + AGREEMENT + compared + times(), encoding="utf-8")
+    PAGE.write_text(HEADER + rules_table() + AGREEMENT + compared + times() + memory() + losses(), encoding="utf-8")
 
 
 if __name__ == "__main__":
