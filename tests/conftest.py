@@ -7,6 +7,7 @@ import importlib.util
 import io
 import logging
 import os
+import pickle
 import random
 import shutil
 import sys
@@ -18,6 +19,9 @@ from typing import Any, NamedTuple
 import numpy
 import pytest
 import torch
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 
 from seqzoo.commands import main as cli
 from seqzoo.configuration import registry
@@ -84,6 +88,26 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of tests need not survive a power failure, so that nothing is synchronised to disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parsed_once() -> Iterator[None]:
+    """Hydra parses each of its files once for all tests, instead of once for each composition."""
+    parsed: dict[tuple[object, ...], bytes] = {}
+
+    def load_config(source: ConfigSource, config_path: str) -> ConfigResult:
+        file = Path(source.path, source._normalize_file_name(config_path))
+        state = file.stat() if file.is_file() else None  # of a file, as tests write some
+        key = (type(source), source.provider, file, state and (state.st_ino, state.st_mtime_ns, state.st_size))
+        if key not in parsed:
+            parsed[key] = pickle.dumps(loads[type(source)](source, config_path))
+        return pickle.loads(parsed[key])
+
+    loads = {kind: kind.load_config for kind in (FileConfigSource, ImportlibResourcesConfigSource)}
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in loads:
+            patch.setattr(kind, "load_config", load_config)
+        yield
 
 
 @pytest.fixture
