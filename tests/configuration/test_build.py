@@ -16,7 +16,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 import seqzoo
 from seqzoo.commands.main import main
-from seqzoo.configuration import checking, composing, stored
+from seqzoo.configuration import checking, composing, recipe, stored
 from seqzoo.configuration.building import build_data, build_model
 from seqzoo.configuration.checking import check
 from seqzoo.configuration.experiment import Experiment, Parts, compose, parse
@@ -451,7 +451,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Experiment]:
     for name, module in list(sys.modules.items()):
         if name.startswith("seqzoo.") and getattr(module, "parse", None) is parse:
             monkeypatch.setattr(module, "parse", counted)
-    assert checking.parse is stored.parse is counted
+    assert checking.parse is recipe.parse is stored.parse is counted
     return experiments
 
 
