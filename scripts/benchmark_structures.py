@@ -31,7 +31,7 @@ from seqzoo.runs.provenance import commit, hardware
 
 TABLE = Path(__file__).resolve().parents[1] / "results" / "structures_speed.csv"
 COLUMNS = ("case", "cell", "milliseconds", "times_flat_lstm", "device", "torch", "commit", "date")
-BATCHES, ROUNDS = 8, 9
+BATCHES, ROUNDS, ROUNDS_NODE_BY_NODE = 8, 9, 5
 
 
 class Batch(NamedTuple):
@@ -116,10 +116,15 @@ def measure(structure: str, options: Structure) -> list[dict[str, str]]:
         for case, run in runs.items():
             taken[case].append([seconds(run, batch) for batch in batches])
     middle = batches[len(batches) // 2]
-    for name in options.unrolled:
-        taken[name, f"{structure}, one batch"] = [[seconds(runs[name, structure], middle)] for _ in range(ROUNDS)]
-        one_by_one = partial(over_nodes, cells[name], cells[name].unroll)
-        taken[name, f"{structure}, node by node, one batch"] = [[seconds(one_by_one, middle)] for _ in range(2)]
+    compared = {(name, f"{structure}, one batch"): runs[name, structure] for name in options.unrolled}
+    compared |= {
+        (name, f"{structure}, node by node, one batch"): partial(over_nodes, cells[name], cells[name].unroll)
+        for name in options.unrolled
+    }
+    taken |= {case: [] for case in compared}
+    for _ in range(ROUNDS_NODE_BY_NODE):
+        for case, run in compared.items():
+            taken[case].append([seconds(run, middle)])
     flat_lstm = least(taken["lstm", options.flat])
     common = {
         "device": hardware(torch.device("cpu")),
