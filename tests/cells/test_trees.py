@@ -13,7 +13,7 @@ from seqzoo.configuration.building import cell_factory
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.steps import Steps
 from tests.contracts.equations import sigmoid
-from tests.contracts.equations_trees import nary_node, recursive_node
+from tests.contracts.equations_trees import matrix_vector_node, nary_node, recursive_node
 
 INPUT, H = 3, 4
 # a node with three children, of which the last has two, under a node with one child
@@ -63,6 +63,19 @@ def test_places_have_weights_of_their_own(name: str) -> None:
         else:
             states.append(recursive_node(x[None, node], [child[0] for child in below], p)[1])
     np.testing.assert_allclose(outputs, np.concatenate([state[0] for state in states]))
+
+
+def test_the_matrix_of_a_node_acts_on_the_vector_of_its_sibling() -> None:
+    cell, p = some_cell("matrix_vector")
+    parents = [4, 3, 3, 4, 5, -1]
+    x = torch.randn(1, 6, INPUT, dtype=torch.float64)
+    outputs = cell.scan(x, None, Steps(parents=torch.tensor([parents])))[0][0].detach().numpy()
+    states: list[tuple[np.ndarray, np.ndarray]] = []
+    for node in range(6):
+        below = [states[child] for child in range(node) if parents[child] == node]
+        below += [(np.zeros((1, H)), np.eye(H)[None])] * (2 - len(below))
+        states.append(matrix_vector_node(x[:, node].numpy(), below, p))
+    np.testing.assert_allclose(outputs, np.concatenate([h for h, _ in states]))
 
 
 def test_more_children_than_places_are_an_error() -> None:

@@ -46,9 +46,34 @@ def recursive_node(x: np.ndarray, children: list[np.ndarray], p: Parameters) -> 
     return np.tanh(total), (np.tanh(total),)
 
 
+def matrix_vector(x: np.ndarray, state: State, p: Parameters, options: Options) -> tuple[np.ndarray, State]:
+    h, deviation = state
+    size = h.shape[1]
+    first = h, np.eye(size) + deviation.reshape(-1, size, size)
+    h, matrix = matrix_vector_node(x, [first, (np.zeros_like(h), np.broadcast_to(np.eye(size), first[1].shape))], p)
+    return h, (h, (matrix - np.eye(size)).reshape(len(h), -1))
+
+
+def matrix_vector_node(
+    x: np.ndarray, children: list[tuple[np.ndarray, np.ndarray]], p: Parameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """A node with two children, each a vector (B, H) and a matrix (B, H, H): zero and the identity if there is none."""
+    (a, of_a), (b, of_b) = children
+    size = a.shape[1]
+    rank = (len(p["weight_word"]) // size - 1) // 2
+    diagonal, u, v = np.split(x @ p["weight_word"].T, [size, (1 + rank) * size], 1)
+    word = np.einsum("bi,ij->bij", diagonal, np.eye(size))
+    word = word + u.reshape(-1, size, rank) @ v.reshape(-1, rank, size)
+    both = np.concatenate([np.einsum("bij,bj->bi", of_b + word, a), np.einsum("bij,bj->bi", of_a + word, b)], 1)
+    own = np.einsum("bij,bj->bi", of_a + of_b - np.eye(size), x @ p["weight_ih"].T)
+    h = np.tanh(own + p["bias"] + both @ p["weight_hh"].T)
+    return h, word + np.einsum("ij,bjk->bik", p["weight_matrix"], np.concatenate([of_a, of_b], 1))
+
+
 STEPS = {
     "child_sum_tree_lstm": child_sum_tree_lstm,
     "nary_tree_lstm": nary_tree_lstm,
+    "matrix_vector": matrix_vector,
     "recursive": recursive,
     "recursive_tensor": recursive,
 }
