@@ -92,15 +92,11 @@ def tree_of_json(text: str, labelled: bool = True) -> Tree:
     """
     expected = EXAMPLES["json"]
     plain: Any = parse_json(text, "the tree", expected)
-    words: Any
-    parents: Any
-    labels: Any
-    words, parents, labels = (
-        plain.get(name) if isinstance(plain, dict) else None for name in ("words", "parents", "labels")
-    )
+    parts: list[Any] = [plain.get(name) for name in ("words", "parents", "labels")] if isinstance(plain, dict) else []
+    words, parents, labels = parts or [None] * 3
     if not labelled and labels is None and isinstance(words, list):
         labels = [None] * len(words)
-    if not all(isinstance(part, list) for part in (words, parents, labels)):
+    if not (isinstance(words, list) and isinstance(parents, list) and isinstance(labels, list)):
         raise DataError(f"the lists words, parents and labels are not there: write {expected}")
     labels = [str(label) if fits(label, int) else label for label in labels]
     texts: Any = str | None
