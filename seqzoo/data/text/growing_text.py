@@ -41,10 +41,13 @@ class GrowingText:
         self.ids: list[int] = []
 
     def windows(self, stopped: Callable[[], bool]) -> Iterator[list[int]]:
-        """Ids of `window` + 1 tokens, each list from the last token of the one before it.
+        """Read the text as it arrives.
 
         Args:
             stopped: whether to stop waiting for text.
+
+        Yields:
+            Ids of `window` + 1 tokens, each list from the last token of the one before it.
 
         Raises:
             DataError: the file cannot be read, or is shorter than what has been read of it.
@@ -94,7 +97,11 @@ class GrowingText:
         file.seek(self.offset)
 
     def content(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """What a checkpoint needs to go on.
+
+        Returns:
+            Plain data, for `restore`.
+        """
         return {"file": self._file, "offset": self.offset, "rest": self.rest, "ids": self.ids}
 
     def restore(self, content: dict[str, Any]) -> None:
