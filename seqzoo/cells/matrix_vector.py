@@ -33,13 +33,13 @@ class MatrixVector(NaryCell):
         rank: of X without its diagonal.
 
     Raises:
-        ValueError: `rank` is below 1.
+        ValueError: `rank` is below 1 or above `hidden_size`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, rank: int = 3):
         super().__init__(input_size, hidden_size, children=2)
-        if rank < 1:
-            raise ValueError(f"rank is {rank}: it must be at least 1")
+        if not 1 <= rank <= hidden_size:
+            raise ValueError(f"rank is {rank}: it must be between 1 and hidden_size={hidden_size}")
         self.rank = rank
         self.weight_matrix = nn.Parameter(0.5 * torch.eye(hidden_size).repeat(1, 2))
         self.weight_word = nn.Parameter(torch.empty((1 + 2 * rank) * hidden_size, input_size))
