@@ -14,6 +14,7 @@ sibling of its children: their matrices act on its vector, and its matrix X on t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,18 +34,19 @@ class MatrixVector(NaryCell):
         rank: of X without its diagonal.
 
     Raises:
-        ValueError: `rank` is below 1 or above `hidden_size`.
+        ValueError: `rank` is below 1.
     """
 
     def __init__(self, input_size: int, hidden_size: int, rank: int = 3):
         super().__init__(input_size, hidden_size, children=2)
-        if not 1 <= rank <= hidden_size:
-            raise ValueError(f"rank is {rank}: it must be between 1 and hidden_size={hidden_size}")
+        if rank < 1:
+            raise ValueError(f"rank is {rank}: it must be at least 1")
         self.rank = rank
         self.weight_matrix = nn.Parameter(0.5 * torch.eye(hidden_size).repeat(1, 2))
         self.weight_word = nn.Parameter(torch.empty((1 + 2 * rank) * hidden_size, input_size))
-        for part in self.weight_word.detach().chunk(1 + 2 * rank):
-            nn.init.xavier_uniform_(part, gain=0.1)  # so that matrices begin near the identity
+        # by xavier_uniform_ for each of 1 + 2 rank matrices, but small, so that those of words begin near the identity
+        bound = 0.1 * math.sqrt(6 / (input_size + hidden_size))
+        nn.init.uniform_(self.weight_word, -bound, bound)
 
     def initial_state(self, batch_size: int) -> State:
         sizes = self.hidden_size, self.hidden_size**2
