@@ -22,8 +22,8 @@ class TooManyChildren(DataError, ValueError):
 
     def __init__(self, count: int, places: int, cell: str = "the cell"):
         super().__init__(
-            f"a node has {count} children, and {cell} has places for {places}: set cell.children={count}, or choose a "
-            "cell that sums over children, such as cell=child_sum_tree_lstm"
+            f"a node has {count} children, and {cell} has places for {places}: set cell.children={count} if the cell "
+            "has this option, or choose one that sums over children, such as cell=child_sum_tree_lstm"
         )
 
 
