@@ -48,7 +48,7 @@ HEADER = """# Learning rules
 `python scripts/write_learning.py` writes this page. `learning=NAME` chooses a rule, as in
 `seqzoo train learning=rtrl cell=lru`. `tests/contracts/test_learning.py` tests that exact rules give the gradients of
 backpropagation to 1e-9 in float64, for every cell, with lengths, resets and carried states, that unbiased ones do so in
-the mean, and that all resume bit for bit. `seqzoo check` says which models a rule cannot train, before data is read.
+expectation, and that all resume bit for bit. `seqzoo check` says which models a rule cannot train, before data is read.
 
 | column | meaning |
 |---|---|

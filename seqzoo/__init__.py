@@ -33,6 +33,13 @@ Base classes and types
     Metric              a running sum that becomes one number
     Loss, Prediction    the loss of a batch, and the prediction for a row
 
+Errors
+    SeqzooError         the base class of the others, whose text is one sentence
+    ConfigError         options that cannot work
+    DataError           data that cannot be read
+    CheckpointError     a run directory or a checkpoint that cannot be loaded
+    TrainingError       a training that cannot continue
+
 See `help(seqzoo.RNN)` etc.; docs/LIBRARY.md has examples.
 """
 
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
     from seqzoo.configuration.pretrained import list_pretrained
     from seqzoo.contracts.batch import Batch, Features, Loss, Prediction, State
     from seqzoo.contracts.data_module import DataModule
+    from seqzoo.contracts.errors import CheckpointError, ConfigError, DataError, SeqzooError, TrainingError
     from seqzoo.contracts.metric import Metric
     from seqzoo.contracts.parts import Backbone, Encoder, Task
     from seqzoo.contracts.spec import DataSpec
@@ -69,10 +77,10 @@ if TYPE_CHECKING:
     from seqzoo.runs.loading import load
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "DataModule", "DataSpec", "Elman", "Encoder", "Features",
-    "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "State", "Steps", "Stream", "Task", "baseline", "build",
-    "cell_info", "compose", "create_cell", "evaluate", "export", "from_torch", "list_cells", "list_pretrained",
-    "list_tasks", "load", "train",
+    "GRU", "LSTM", "RNN", "Backbone", "Batch", "Cell", "CheckpointError", "ConfigError", "DataError", "DataModule",
+    "DataSpec", "Elman", "Encoder", "Features", "LearningRule", "Loaded", "Loss", "Metric", "Prediction", "SeqzooError",
+    "State", "Steps", "Stream", "Task", "TrainingError", "baseline", "build", "cell_info", "compose", "create_cell",
+    "evaluate", "export", "from_torch", "list_cells", "list_pretrained", "list_tasks", "load", "train",
 ]  # fmt: skip
 
 # imported on first use, so that `seqzoo list` does not import torch
@@ -93,6 +101,9 @@ _HOMES = {
     "Cell": "seqzoo.cells.cell",
     **dict.fromkeys(("Batch", "Features", "Loss", "Prediction", "State"), "seqzoo.contracts.batch"),
     "DataModule": "seqzoo.contracts.data_module",
+    **dict.fromkeys(
+        ("CheckpointError", "ConfigError", "DataError", "SeqzooError", "TrainingError"), "seqzoo.contracts.errors"
+    ),
     **dict.fromkeys(("Backbone", "Encoder", "Task"), "seqzoo.contracts.parts"),
     "Metric": "seqzoo.contracts.metric",
     "DataSpec": "seqzoo.contracts.spec",

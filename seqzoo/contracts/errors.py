@@ -40,6 +40,9 @@ class SeqzooError(Exception):
 
     The text begins in lower case and has no full stop at its end, as the exceptions of Python. A single sentence is
     shortened; a text of several lines is not.
+
+    Args:
+        text: what is wrong, where, and what to do.
     """
 
     def __init__(self, text: str = ""):
@@ -47,7 +50,11 @@ class SeqzooError(Exception):
 
 
 class ConfigError(SeqzooError):
-    """One or several errors in a configuration, reported together."""
+    """One or several errors in a configuration, reported together.
+
+    Args:
+        mistakes: a sentence for each error.
+    """
 
     def __init__(self, mistakes: Iterable[str]):
         self.mistakes = [shortened(mistake) for text in mistakes for mistake in text.split("\n")]
@@ -59,11 +66,19 @@ class ArgumentError(ConfigError, TypeError):
 
 
 class DataError(SeqzooError):
-    """Data that is missing or malformed."""
+    """Data that is missing or malformed.
+
+    Args:
+        text: what is wrong, where, and what to do.
+    """
 
 
 class CheckpointError(SeqzooError):
-    """A checkpoint or run directory that cannot be written, read or resumed."""
+    """A checkpoint or run directory that cannot be written, read or resumed.
+
+    Args:
+        text: what is wrong, where, and what to do.
+    """
 
 
 class PartError(SeqzooError):
@@ -71,7 +86,11 @@ class PartError(SeqzooError):
 
 
 class TrainingError(SeqzooError):
-    """Training that cannot continue."""
+    """Training that cannot continue.
+
+    Args:
+        text: what is wrong, where, and what to do.
+    """
 
 
 @contextmanager

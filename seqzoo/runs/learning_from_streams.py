@@ -15,6 +15,7 @@ from seqzoo.configuration.experiment import Experiment
 from seqzoo.configuration.pretrained import run_folder
 from seqzoo.configuration.stored import stored
 from seqzoo.contracts.batch import Batch
+from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.data_module import DataModule
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.options import Values
@@ -181,14 +182,14 @@ def _saved(origin: Path, folder: Path) -> dict[str, Any]:
 
 def _misfits(experiment: Experiment, model: Model, data: DataModule) -> list[str]:
     """Reasons why a model cannot learn from a stream."""
-    if data.spec.kind != "language_modeling":
+    if not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)
         return [f"a stream is text whose next token is predicted, and {named} does not: give a run of a language model"]
     mistakes = check_rule(experiment, model, data)
     if model.encoder.reads_characters:
         encoder = experiment.choices.get("encoder")
         mistakes.append(f"a stream is read token by token, and encoder={encoder} also reads characters of words")
-    if experiment.data["document_separator"] is not None:
+    if experiment.data.get("document_separator") is not None:
         mistakes.append("a stream has no documents, and the run resets the state by data.document_separator")
     return mistakes
 

@@ -18,7 +18,8 @@ def optimizer_step(session: Session, group: list[Batch], count: Tensor) -> Tenso
         count: their number of targets.
 
     Returns:
-        The norm of the gradient before clipping.
+        The norm of the gradient, with the penalties on recurrent weights and `clip_value`, before it is clipped
+        to `clip_norm`.
     """
     model, settings, position = session.model, session.settings, session.position
     if position.step == 0:

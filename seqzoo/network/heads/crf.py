@@ -2,7 +2,8 @@
 
 The score of a tag sequence is the sum of the scores of its tags and of the transitions between neighbours. Transitions
 are (K + 1, K + 1), from the tag of the row to the tag of the column; the last row is the start and the last column the
-end of a sequence; -inf forbids a transition. The only tag sequence of length 0 is empty and has score 0.
+end of a sequence. In `best_tags`, -inf forbids a transition; elsewhere it may have no gradient. The only tag sequence
+of length 0 is empty and has score 0.
 
 Source: Lafferty et al., Conditional Random Fields, 2001 (https://repository.upenn.edu/handle/20.500.14332/6188);
 Lample et al., Neural Architectures for Named Entity Recognition, 2016 (https://aclanthology.org/N16-1030).
