@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from seqzoo.configuration.stored import stored
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.errors import ConfigError
+from seqzoo.contracts.errors import ConfigError, program
 from seqzoo.contracts.options import Values
 from seqzoo.contracts.spec import Codec
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
@@ -84,6 +85,8 @@ class Stream:
                 self._log(norm)
             self.save()
             if stop.received:
+                resume = f"{program('seqzoo')} learn {shlex.quote(str(self.run.folder))} [FILE]"
+                self.run.log(f"stopped and saved after {int(self.count):,} tokens; to go on:\n    {resume}")
                 raise Stopped(stop.received)
 
     def _log(self, norm: torch.Tensor) -> None:

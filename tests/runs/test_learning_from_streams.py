@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from seqzoo.contracts.errors import DataError
 from seqzoo.data.text.codec import TextCodec
 from seqzoo.data.text.growing_text import GrowingText
+from seqzoo.runs import learning_from_streams
 from seqzoo.training.record.checkpoint import load_training
 
 WORDS = "a cat saw the dog and the dog saw a cat on the mat .\n"
@@ -115,6 +117,24 @@ def test_a_stream_is_learned_from_and_continued_bit_for_bit(command: Callable, t
     assert parts["stream"]["count"] == uncut["stream"]["count"] == 5 * ((len(text) - 1) // 5)
 
     assert command("predict", "parts", "a cat").status == 0
+
+
+def test_a_signal_saves_and_the_command_to_go_on_is_printed(command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("first.txt").write_text(WORDS * 30, encoding="utf-8")
+    assert command("train", *SMALL, "hydra.run.dir=run").status == 0
+    update, calls = learning_from_streams.update, []
+
+    def interrupted(*arguments: object, **options: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(*arguments, **options)
+
+    monkeypatch.setattr(learning_from_streams, "update", interrupted)
+    stopped = command("learn", "run", "first.txt", "--to", "stream")
+    assert stopped.status == 130
+    assert "stopped and saved after 15 tokens; to go on:" in stopped.out
+    assert stopped.out.splitlines()[-1].endswith("learn stream [FILE]")
 
 
 def test_what_cannot_learn_from_a_stream_is_refused(command: Callable) -> None:
