@@ -57,9 +57,9 @@ def _values(options: list[str]) -> dict[str, Any]:
     for name, text in pairs.items():
         path = "data.window" if name == "window" else f"training.{name}"
         try:
-            values[path] = text if name == "device" or text == "auto" else None if text == "null" else float(text)
+            number = int if name in ("window", "log_every", "threads") else float
+            values[path] = text if name == "device" or text == "auto" else None if text == "null" else number(text)
         except ValueError:
-            raise ConfigError([f"{name} is {text!r}: it must be a number"]) from None
-        if name in ("window", "log_every", "threads") and isinstance(values[path], float):
-            values[path] = int(values[path])
+            kind = "a whole number" if number is int else "a number"
+            raise ConfigError([f"{name} is {text!r}: it must be {kind}"]) from None
     return values

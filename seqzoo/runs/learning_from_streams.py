@@ -18,7 +18,7 @@ from seqzoo.configuration.stored import stored
 from seqzoo.contracts.batch import Batch
 from seqzoo.contracts.capabilities import ScoresTexts
 from seqzoo.contracts.data_module import DataModule
-from seqzoo.contracts.errors import ConfigError, program
+from seqzoo.contracts.errors import ConfigError, DataError, program
 from seqzoo.contracts.options import Values
 from seqzoo.contracts.spec import Codec
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
@@ -69,18 +69,22 @@ class Stream:
         watch = Stopwatch(position, session.device)
         saved, norm = position.seconds, torch.zeros(())
         with StopSignals() as stop:
-            for ids in self.text.windows(lambda: stop.received is not None):
-                tokens = torch.tensor([ids])
-                batch = Batch(tokens[:, :-1], torch.tensor([len(ids) - 1]), tokens[:, 1:], padded=False)
-                norm = update(session, [batch.to(session.device)], stateful=True)
-                position.advance(1, len(ids) - 1, watch.lap(stop))
-                if position.step % session.settings.log_every == 0:
-                    self._log(norm)
-                if position.seconds - saved > session.settings.save_every:
-                    self.save()
-                    saved = position.seconds
-                if stop.received:
-                    break
+            try:
+                for ids in self.text.windows(lambda: stop.received is not None):
+                    tokens = torch.tensor([ids])
+                    batch = Batch(tokens[:, :-1], torch.tensor([len(ids) - 1]), tokens[:, 1:], padded=False)
+                    norm = update(session, [batch.to(session.device)], stateful=True)
+                    position.advance(1, len(ids) - 1, watch.lap(stop))
+                    if position.step % session.settings.log_every == 0:
+                        self._log(norm)
+                    if position.seconds - saved > session.settings.save_every:
+                        self.save()
+                        saved = position.seconds
+                    if stop.received:
+                        break
+            except DataError:  # what comes next cannot be read
+                self.save()
+                raise
             if session.running_count > 0:
                 self._log(norm)
             self.save()

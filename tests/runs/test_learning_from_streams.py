@@ -122,6 +122,7 @@ def test_a_stream_is_learned_from_and_continued_bit_for_bit(command: Callable, t
 def test_a_signal_saves_and_the_command_to_go_on_is_printed(command: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("first.txt").write_text(WORDS * 30, encoding="utf-8")
     assert command("train", *SMALL, "hydra.run.dir=run").status == 0
+    Path("short.txt").write_text(WORDS * 5, encoding="utf-8")
     update, calls = learning_from_streams.update, []
 
     def interrupted(*arguments: object, **options: object) -> torch.Tensor:
@@ -131,10 +132,29 @@ def test_a_signal_saves_and_the_command_to_go_on_is_printed(command: Callable, m
         return update(*arguments, **options)
 
     monkeypatch.setattr(learning_from_streams, "update", interrupted)
-    stopped = command("learn", "run", "first.txt", "--to", "stream")
+    stopped = command("learn", "run", "short.txt", "--to", "stream")
     assert stopped.status == 130
     assert "stopped and saved after 15 tokens; to go on:" in stopped.out
     assert stopped.out.splitlines()[-1].endswith("learn stream [FILE]")
+    monkeypatch.setattr(learning_from_streams, "update", update)
+    assert command("learn", "stream", "short.txt").status == 0
+    assert command("learn", "run", "short.txt", "--to", "whole").status == 0
+    streams = [load_training(Path(name, "checkpoints/last.pt")) for name in ("stream", "whole")]
+    torch.testing.assert_close(streams[0]["model"], streams[1]["model"], rtol=0, atol=0)
+    assert streams[0]["stream"]["count"] == streams[1]["stream"]["count"] > 200
+
+
+def test_what_was_learned_before_text_that_cannot_be_read_is_kept(command: Callable) -> None:
+    Path("first.txt").write_text(WORDS * 30, encoding="utf-8")
+    assert command("train", *SMALL, "hydra.run.dir=run").status == 0
+    Path("bad.txt").write_bytes((WORDS * 1_500).encode() + b"\xff")
+    done = command("learn", "run", "bad.txt", "--to", "stream", "window=2000", "learning_rate=1e-5")
+    assert done.status == 2
+    assert "bad.txt is not UTF-8 text" in done.err
+    assert load_training(Path("stream/checkpoints/last.pt"))["stream"]["count"] > 60_000
+    for number in ("inf", "1.5"):
+        refused = command("learn", "run", "first.txt", "--to", "new", f"window={number}")
+        assert (refused.status, f"window is '{number}': it must be a whole number" in refused.err) == (2, True)
 
 
 def test_what_cannot_learn_from_a_stream_is_refused(command: Callable) -> None:

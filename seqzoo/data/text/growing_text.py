@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,7 +53,7 @@ class GrowingText:
         Raises:
             DataError: the file cannot be read, or is shorter than what has been read of it.
         """
-        for text in self._pieces(stopped):
+        for text in chain([""], self._pieces(stopped)):  # first what was read before, and not learned from
             self.rest += text
             end = self.rest.rfind("\n") + 1 if self.whole_lines else len(self.rest)
             complete, self.rest = self.rest[:end], self.rest[end:]
