@@ -34,7 +34,7 @@ OPTIONS = (
 
 
 def measure(rule: str, steps: int) -> dict[str, str]:
-    """Train by a rule on a stream of so many characters."""
+    """Train by a rule on a stream, `steps` characters long, in a process of its own."""
     window = WINDOW if rule == "rtrl" else steps
     options = [*OPTIONS, f"learning={rule}", f"data.window={window}", f"training.steps={steps // window}"]
     with tempfile.TemporaryDirectory() as folder:

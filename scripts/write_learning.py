@@ -86,9 +86,10 @@ LOSSES = """
 
 The derivative of half the squared error of a sigmoid has the factor s(1 - s), which is nearly 0 for outputs that are
 almost 0 or 1, also where they are wrong. In the derivative of the cross-entropy it drops out, and the error s - y
-remains (`notebooks/10_losses.ipynb` derives both). An LSTM of 64 units reads characters of Shakespeare; the band is the
-range over seeds, and the commands are in `results/loss_curves.csv`, which `python scripts/draw_losses.py RUN_DIR ...`
-writes with the picture.
+remains (`notebooks/10_losses.ipynb` derives both). An LSTM of 64 units with sigmoid
+outputs (`task.outputs=sigmoid`) reads characters of Shakespeare for a short time, so that neither is at its best. The
+band of the picture is the range over seeds, and the table has means and standard deviations. The commands are in
+`results/loss_curves.csv`, which `python scripts/draw_losses.py RUN_DIR ...` writes with the picture.
 
 """
 STREAM = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -112,6 +112,11 @@ class Split:
 
 def _marked(tokens: list[str], start: int, end: int) -> list[str]:
     return [*tokens[:start], BEFORE_TARGET, *tokens[start:end], AFTER_TARGET, *tokens[end:]]
+
+
+def most_frequent(counts: Mapping[str, int]) -> str:
+    """The most frequent label; of several, the first in the alphabet."""
+    return max(sorted(counts), key=counts.__getitem__)
 
 
 class Baseline:

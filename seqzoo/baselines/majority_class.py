@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seqzoo.baselines.contract import Answers, Baseline, Split
+from seqzoo.baselines.contract import Answers, Baseline, Split, most_frequent
 from seqzoo.baselines.likelihood import log_loss
 
 
@@ -17,7 +17,7 @@ class MajorityClass(Baseline):
 
     def fit(self, train: Split, validation: Split) -> None:
         counts = Counter(train.references)
-        self.label = max(sorted(counts), key=counts.__getitem__)
+        self.label = most_frequent(counts)
         self.frequencies = {label: count / counts.total() for label, count in counts.items()}
         self.description = f"always {self.label}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from seqzoo.baselines.contract import Answers, Baseline, Split
+from seqzoo.baselines.contract import Answers, Baseline, Split, most_frequent
 from seqzoo.baselines.likelihood import log_loss
 from seqzoo.baselines.phrases import Phrases
 
@@ -23,7 +23,7 @@ class MajorityLabel(Baseline):
         phrases = Phrases(train)
         for is_root, label in zip(phrases.are_roots, phrases.references, strict=True):
             counts[is_root][label] += 1
-        self.labels = [max(sorted(count), key=count.__getitem__, default="") for count in counts]
+        self.labels = [most_frequent(count) if count else "" for count in counts]
         self.frequencies = [{label: n / count.total() for label, n in count.items()} for count in counts]
         others, root = self.labels
         self.description = f"always {root}" + (f"; {others} below the root" if others else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from seqzoo.baselines.contract import Answers, Baseline, Split
+from seqzoo.baselines.contract import Answers, Baseline, Split, most_frequent
 from seqzoo.baselines.ngram_classifier import Fitted, classified, fitted_classifiers
 from seqzoo.baselines.phrases import Phrases, Roots
 from seqzoo.contracts.spec import DataSpec
@@ -29,8 +29,8 @@ class TreeClassifier(Baseline):
         phrases = Phrases(train)
         for text, label in zip(phrases.tokens, phrases.references, strict=True):
             counts[tuple(text)][label] += 1
-        self.other = _most_frequent(Counter(phrases.references))
-        self.labels = {text: _most_frequent(count) for text, count in counts.items()}
+        self.other = most_frequent(Counter(phrases.references))
+        self.labels = {text: most_frequent(count) for text, count in counts.items()}
         held_out = Phrases(validation)
         self._fitted = validation.best(
             fitted_classifiers(Roots(train)), lambda fitted: Answers(self._labelled(fitted, held_out))
@@ -46,7 +46,3 @@ class TreeClassifier(Baseline):
         return phrases.answers(
             [next(of_roots) if is_root else self.labels.get(tuple(text), self.other) for is_root, text in nodes]
         )
-
-
-def _most_frequent(counts: Counter[str]) -> str:
-    return max(sorted(counts), key=counts.__getitem__)

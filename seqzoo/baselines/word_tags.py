@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from seqzoo.baselines.contract import Answers, Baseline, Split
+from seqzoo.baselines.contract import Answers, Baseline, Split, most_frequent
 from seqzoo.contracts.spec import DataSpec
 
 
@@ -26,13 +26,9 @@ class MostFrequentTag(Baseline):
                 if tag:
                     counts[word][tag] += 1
         total = sum(counts.values(), Counter())
-        self.other = _most_frequent(total)
-        self.tags = {word: _most_frequent(count) for word, count in counts.items()}
+        self.other = most_frequent(total)
+        self.tags = {word: most_frequent(count) for word, count in counts.items()}
         self.description = f"of the word; {self.other} for words that are not in the training data"
 
     def answer(self, split: Split) -> Answers:
         return Answers([[self.tags.get(word, self.other) for word in words] for words in split.tokens])
-
-
-def _most_frequent(counts: Counter[str]) -> str:
-    return max(sorted(counts), key=counts.__getitem__)

@@ -26,8 +26,10 @@ from seqzoo.contracts.batch import State
 
 
 class MatrixVector(NaryCell):
-    """State: h (B, H) and A - 1 (B, HH), which is zero where there is no child. M, `weight_matrix` (H, 2H), is
-    initialised as half the identity twice, as in the paper.
+    """Matrix-vector recursive network for binary trees.
+
+    The state is h (B, H) and A - 1 (B, H * H), zero in place of a missing child. `weight_matrix` (H, 2H) is M,
+    and is initialised with half the identity for each child, as in the paper.
 
     Args:
         input_size, hidden_size: as in `NaryCell`; nodes have at most two children.

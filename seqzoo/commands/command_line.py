@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,16 @@ def allow_own_modules(overrides: list[str]) -> None:
     """`find_modules_here` if overrides allow modules."""
     if any(override.lstrip("+").startswith("allow_modules=") for override in overrides):
         find_modules_here()
+
+
+def add_allow_module(parser: argparse._ActionsContainer, user: str = "the run may use") -> None:
+    """Add the option for modules of the user's own; `find_modules_here` lets Python import them.
+
+    Args:
+        parser: of a command, or a group of its options.
+        user: the end of the help, which says what may use the module.
+    """
+    parser.add_argument("--allow-module", action="append", default=[], help=f"a Python module of your own that {user}")
 
 
 def find_modules_here() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 
-from seqzoo.commands.command_line import find_modules_here
+from seqzoo.commands.command_line import add_allow_module, find_modules_here
 from seqzoo.configuration.pretrained import PREFIX, list_pretrained
 from seqzoo.contracts.errors import ConfigError, not_installed
 
@@ -23,9 +23,7 @@ def demo(arguments: list[str]) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, help="port to serve at (default: the first free one from 7860 on)")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the runs may use"
-    )
+    add_allow_module(parser, "the runs may use")
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()

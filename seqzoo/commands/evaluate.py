@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seqzoo.commands.command_line import find_modules_here, pairs_of
+from seqzoo.commands.command_line import add_allow_module, find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.strict_json import to_json
 from seqzoo.data.splits import FILES_TO_SCORE
@@ -27,9 +27,7 @@ def evaluate(arguments: list[str]) -> None:
         "adds a neural cache of that many steps (cache_flatness=, cache_weight=), scored as perplexity_cache; "
         "dynamic=0.1 adds dynamic evaluation with that learning rate (dynamic_decay=), scored as perplexity_dynamic",
     )
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
-    )
+    add_allow_module(parser)
     chosen = parser.parse_intermixed_args(arguments)
     adapting = ("cache", "cache_flatness", "cache_weight", "dynamic", "dynamic_decay")
     scored = tuple(f"data.{option}" for option in FILES_TO_SCORE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from seqzoo.commands.command_line import find_modules_here
+from seqzoo.commands.command_line import add_allow_module, find_modules_here
 from seqzoo.contracts.errors import ConfigError, printable
 
 
@@ -21,9 +21,7 @@ def explain(arguments: list[str]) -> None:
     parser.add_argument(
         "--to", type=Path, default=Path("explained"), metavar="DIR", help="output folder (default: explained)"
     )
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
-    )
+    add_allow_module(parser)
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()

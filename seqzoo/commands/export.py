@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from seqzoo.commands.command_line import find_modules_here
+from seqzoo.commands.command_line import add_allow_module, find_modules_here
 
 
 def export(arguments: list[str]) -> None:
@@ -28,9 +28,7 @@ def export(arguments: list[str]) -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("exported"), help="a new or empty folder (default: exported)"
     )
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
-    )
+    add_allow_module(parser)
     chosen = parser.parse_intermixed_args(arguments)
     if chosen.allow_module:
         find_modules_here()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from seqzoo.commands.command_line import find_modules_here
+from seqzoo.commands.command_line import add_allow_module, find_modules_here
 from seqzoo.configuration.pretrained import PREFIX, read_card
 from seqzoo.contracts.errors import ConfigError, printable_lines
 
@@ -18,12 +18,7 @@ def info(arguments: list[str]) -> None:
         "card of a pretrained network (seqzoo list pretrained).",
     )
     parser.add_argument("cell", help="a name of conf/cell, or of a folder given by --config-dir; or pretrained:NAME")
-    parser.add_argument(
-        "--allow-module",
-        action="append",
-        default=[],
-        help="a Python module of your own whose cell may be built",
-    )
+    add_allow_module(parser, "has the cell")
     chosen = parser.parse_args(arguments)
     if chosen.allow_module:
         find_modules_here()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from seqzoo.commands.command_line import check_new, find_modules_here, pairs_of
+from seqzoo.commands.command_line import add_allow_module, check_new, find_modules_here, pairs_of
 from seqzoo.contracts.errors import ConfigError
 
 
@@ -28,9 +28,7 @@ def learn(arguments: list[str]) -> None:
     )
     parser.add_argument("--to", type=Path, metavar="DIR", help="new run directory of the stream")
     parser.add_argument("--follow", action="store_true", help="at the end of the file, wait for more text")
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
-    )
+    add_allow_module(parser)
     chosen = parser.parse_intermixed_args(arguments)
     text, options = chosen.text, chosen.options
     if text is not None and "=" in text.name and not text.exists():

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from seqzoo.commands.command_line import add_allow_module
 from seqzoo.contracts.errors import ConfigError
 from seqzoo.contracts.span_notation import SCHEMES
 
@@ -197,6 +198,4 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("machine")
     group.add_argument("--device", default="cpu", help="cpu (default), cuda, or auto")
     group.add_argument("--seed", type=int, default=0, help="random seed of sampling")
-    group.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the run may use"
-    )
+    add_allow_module(group)

@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from seqzoo.commands.command_line import find_modules_here
+from seqzoo.commands.command_line import add_allow_module, find_modules_here
 from seqzoo.configuration.pretrained import PREFIX
 from seqzoo.contracts.errors import ConfigError, not_installed
 from seqzoo.runs.listening import listener
@@ -28,9 +28,7 @@ def serve(arguments: list[str]) -> None:
     parser.add_argument(
         "--threads", type=int, default=1, help="threads of torch (default: 1, the fastest for small models)"
     )
-    parser.add_argument(
-        "--allow-module", action="append", default=[], help="a Python module of your own that the runs may use"
-    )
+    add_allow_module(parser, "the runs may use")
     chosen = parser.parse_intermixed_args(arguments)
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:

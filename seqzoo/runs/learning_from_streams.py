@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 
@@ -24,12 +24,12 @@ from seqzoo.contracts.spec import Codec
 from seqzoo.data.text.codec import spec_from_plain, spec_to_plain
 from seqzoo.data.text.growing_text import GrowingText
 from seqzoo.network.model import Model
-from seqzoo.runs.lifecycle import best_model
+from seqzoo.runs.lifecycle import best_model, set_threads
 from seqzoo.runs.provenance import group_name, hyperparameters
-from seqzoo.training.device import check_precision, choose_threads, float_type, seed_everything, select_device
+from seqzoo.training.device import check_precision, float_type, seed_everything, select_device
 from seqzoo.training.interrupt import Stopped, StopSignals
 from seqzoo.training.loop import update
-from seqzoo.training.record.checkpoint import continuing, fill, load_training, mapping, save_training
+from seqzoo.training.record.checkpoint import Checkpoint, continuing, fill, load_training, mapping, save_training
 from seqzoo.training.record.files import LAST, SPEC, read_config, read_json
 from seqzoo.training.record.run import Run
 from seqzoo.training.session import Session, check_progress
@@ -38,7 +38,7 @@ from seqzoo.training.stopwatch import Stopwatch
 STREAM = "stream"
 
 
-class Stream:
+class StreamTraining:
     """A training on a stream.
 
     Args:
@@ -109,7 +109,7 @@ class Stream:
         save_training(self.run.folder / LAST, {**self.session.content(), STREAM: place})
         self.run.save_best(self.session, {})
 
-    def restore(self, content: dict[str, Any]) -> None:
+    def restore(self, content: Checkpoint) -> None:
         """Continue from a checkpoint; raises ValueError or LookupError if it is not one of a stream."""
         check_progress(content)
         self.session.restore(content)
@@ -157,7 +157,7 @@ def learn_from_stream(
     with Run.open(origin)[0] if to is None else Run.create(to, experiment.to_plain()) as run:
         run.write_json(SPEC, spec_to_plain(data.spec))
         text = GrowingText(cast(Codec, data.spec.inputs), experiment.data["window"], path, follow)
-        stream = Stream(_session(experiment, model), text, run)
+        stream = StreamTraining(_session(experiment, model, checkpoint), text, run)
         if checkpoint is not None:
             with continuing(origin / LAST):
                 fill(model, checkpoint["model"], origin / LAST)
@@ -179,7 +179,7 @@ def _for_a_stream(experiment: Experiment) -> Experiment:
     return replace(experiment, training=replace(training, average="none", freeze="none", patience=None))
 
 
-def _saved(origin: Path, folder: Path) -> dict[str, Any]:
+def _saved(origin: Path, folder: Path) -> Checkpoint:
     """The checkpoint of a stream."""
     checkpoint = load_training(origin / LAST) if (origin / LAST).exists() else {}
     if STREAM not in checkpoint:
@@ -201,8 +201,8 @@ def _misfits(experiment: Experiment, model: Model, data: DataModule) -> list[str
     return mistakes
 
 
-def _session(experiment: Experiment, model: Model) -> Session:
+def _session(experiment: Experiment, model: Model, checkpoint: Checkpoint | None) -> Session:
     settings = experiment.training
     seed_everything(experiment.seed)
-    torch.set_num_threads(choose_threads(model.backbone, 1) if settings.threads == "auto" else int(settings.threads))
+    set_threads(settings.threads, model, 1, checkpoint)
     return Session(model, settings, select_device(settings.device), None, rule=build_rule(experiment))

@@ -236,7 +236,7 @@ def _train(
         model.load_pretrained()
         start_from_origin(experiment, model, data.spec)
         fit_beforehand(model, data)
-    threads = _set_threads(settings.threads, model, data, checkpoint)
+    threads = set_threads(settings.threads, model, data.batch_size, checkpoint)
     total_steps = count_updates(data, settings)
     seconds = experiment.budget.seconds
     session = Session(model, settings, device, total_steps, seconds, rule, unit=data.unit, processes=processes)
@@ -288,12 +288,12 @@ def _train_to_the_end(
         run.end_tracking(ending)
 
 
-def _set_threads(threads: int | str, model: Model, data: DataModule, checkpoint: Checkpoint | None) -> int:
+def set_threads(threads: int | str, model: Model, rows: int, checkpoint: Checkpoint | None) -> int:
     """Set the number of threads. A resumed run keeps its number, because it affects the rounding of sums."""
     if threads == "auto" and checkpoint is not None:
         threads = checkpoint["threads"] if current().count == 1 else min(checkpoint["threads"], available_cores())
     if threads == "auto":
-        threads = choose_threads(model.backbone, data.batch_size)
+        threads = choose_threads(model.backbone, rows)
     torch.set_num_threads(int(threads))
     return int(threads)
 
@@ -365,7 +365,7 @@ def evaluate_run(
     if adapts.name and not isinstance(model.task, ScoresTexts):
         named = task_name(model.task, experiment.choices)
         raise ConfigError([f"cache and dynamic are for tasks that predict the next token, and {named} does not"])
-    _set_threads(training.threads, model, data, None)
+    set_threads(training.threads, model, data.batch_size, None)
     report = empty_report(model)
     with during(lambda: f"while the {split} split was scored"):
         scores = evaluate(model.to(device), data, split, device, training.precision, report)

@@ -88,7 +88,7 @@ def tree_of_json(text: str, labelled: bool = True) -> Tree:
         labelled: whether it must have labels.
 
     Raises:
-        DataError: it is no tree.
+        DataError: the text is not a tree.
     """
     expected = EXAMPLES["json"]
     plain: Any = parse_json(text, "the tree", expected)

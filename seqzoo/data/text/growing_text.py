@@ -17,7 +17,7 @@ from typing import Any, cast
 from seqzoo.contracts.errors import DataError
 from seqzoo.contracts.spec import Codec
 
-BYTES = 2**16
+BYTES = 2**12
 WAIT = 0.2
 """Seconds between two looks for more text."""
 
